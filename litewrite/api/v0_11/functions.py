@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+from litewrite.http.endpoint import Routes
+
+routes = Routes()

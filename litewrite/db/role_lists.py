@@ -1,0 +1,69 @@
+"""Interned lists of roles.
+
+Each distinct list is one row, so a document keeps two small integers instead of two lists, and a list query asks for the
+few role lists that a caller can see instead of looking into every document. Rows are never removed or changed.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from litewrite.db.engine import Transaction
+from litewrite.db.query import Query, Value
+from litewrite.permissions import SELF
+
+_CACHE_SIZE = 10_000
+
+
+def decode(text: str) -> tuple[str, ...]:
+    """The roles of a row of `role_lists`."""
+    return tuple(orjson.loads(text))
+
+
+def visible_clause(column: str, roles: frozenset[str]) -> tuple[str, list[Value]]:
+    """SQL that holds for rows whose role list, in `column`, names one of the roles."""
+    marks = ",".join("?" * len(roles))
+    return f"{column} IN (SELECT list_id FROM role_list_members WHERE role IN ({marks}))", sorted(roles)
+
+
+def visible_lists(roles: frozenset[str], limit: int) -> Query[tuple[int, ...]]:
+    """Ids of the role lists that name one of the roles, at most `limit` of them."""
+    marks = ",".join("?" * len(roles))
+    return Query(
+        f"SELECT DISTINCT list_id FROM role_list_members WHERE role IN ({marks}) LIMIT ?",
+        (*sorted(roles), limit),
+        lambda rows: tuple(row[0] for row in rows),
+    )
+
+
+class RoleLists:
+    """Finds or makes the row of a role list. Belongs to the writing connection."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, ...], int] = {}
+
+    def forget(self) -> None:
+        """Drop what is remembered, since a rollback may have undone it."""
+        self._ids.clear()
+
+    def intern(self, tx: Transaction, roles: tuple[str, ...]) -> int:
+        known = self._ids.get(roles)
+        if known is not None:
+            return known
+        text = orjson.dumps(roles).decode()
+        row = tx.row("SELECT id FROM role_lists WHERE roles = ?", (text,))
+        if row is None:
+            row = tx.rows("INSERT INTO role_lists (roles) VALUES (?) RETURNING id", (text,))[0]
+            tx.execute_many(
+                "INSERT INTO role_list_members (role, list_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [(role, row[0]) for role in dict.fromkeys(roles)],
+            )
+        if len(self._ids) >= _CACHE_SIZE:
+            self._ids.clear()
+        list_id = int(row[0])
+        self._ids[roles] = list_id
+        return list_id
+
+
+def has_self(roles: tuple[str, ...]) -> bool:
+    return any(SELF in role for role in roles)

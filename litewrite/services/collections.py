@@ -1,0 +1,6 @@
+"""Placeholder."""
+
+
+class Collections:
+    def __init__(self, db):
+        self._db = db
