@@ -6,6 +6,7 @@ lower-case hexadecimal characters made by the server, except those of projects, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -87,10 +88,26 @@ class Session:
     expires_at: datetime
     provider: str
     provider_uid: str = ""
-    provider_token: str = ""
+    provider_token: bytes = b""
+    """Access token of the provider, encrypted with the server secret; empty when there is none."""
     ip: str = ""
     country_code: str = "--"
     client: Client = Client()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A secret that was mailed to a user and works once. Only its SHA-256 is stored."""
+
+    id: str
+    project_id: str
+    user_id: str
+    kind: str
+    """`recovery`, `verification` or `magic-url`."""
+    email: str
+    """Where it was sent; it works only as long as the user has that address."""
+    secret_hash: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +123,18 @@ class Membership:
     joined_at: datetime | None = None
     confirmed: bool = False
     secret_hash: str = ""
+    """Of the secret in the invitation; empty when there was none to accept."""
+    invited_email: str = ""
+    """Where the invitation went, whatever address the user has now; empty for who made the team."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A membership with what its user is called."""
+
+    membership: Membership
+    name: str = ""
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +191,25 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """A URL that is told of the events it names. What is secret of it is encrypted with the server secret."""
+
+    id: str
+    project_id: str
+    name: str
+    url: str
+    events: tuple[str, ...]
+    verify_tls: bool
+    http_user: str = ""
+    http_password: bytes = b""
+    """For basic authentication; empty for none."""
+    signature_secret: bytes = b""
+    """What deliveries can be signed with; made with the webhook and never changed."""
+    created_at: datetime = EPOCH
+    updated_at: datetime = EPOCH
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """Everything belongs to one project. `settings` holds what its owners have chosen, as one JSON object."""
 
@@ -183,6 +231,9 @@ class Project:
 
 CONSOLE = "console"
 """Id of the built-in project whose users are the administrators."""
+
+PROJECT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+"""What the whole of a project's id looks like; it is part of cookie names and URLs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +264,16 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document. `data` is the JSON text of its attributes, an object without null members."""
+    """A document. `data` is the JSON text of its attributes, an object without null members.
+
+    Attributes that hold documents are no part of it: they are `children`, each key with its document or documents.
+    """
 
     id: str
     collection_id: str
     permissions: Permissions
     data: str
+    children: tuple[tuple[str, Document | tuple[Document, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +360,65 @@ class AuditEntry:
     ip: str
     occurred_at: datetime
     country_code: str = "--"
+
+
+class MailState(StrEnum):
+    KEPT = "kept"
+    """In the outbox; it is not going to be sent."""
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+    """Refused for good by the mail server, or not taken by it for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """A mail of a project as it is kept, or on its way to the mail server."""
+
+    id: str
+    project_id: str
+    kind: str
+    """`verification`, `recovery`, `magic-link` or `invitation`."""
+    recipient: str
+    content: bytes
+    """Encrypted; empty once the mail has been sent or has failed."""
+    state: MailState
+    created_at: datetime
+    due_at: datetime
+    """When it is to be sent, for a queued mail."""
+    attempts: int = 0
+    """Attempts to send it that failed."""
+    last_error: str = ""
+
+
+class DeliveryState(StrEnum):
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Refused for good by the target, or not taken by it for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to one webhook or function, or what became of it."""
+
+    id: str
+    project_id: str
+    target_id: str
+    event: str
+    payload: bytes
+    """Encrypted; empty when there is none, and once the delivery has ended."""
+    user_id: str
+    """Who caused the event; empty for nobody."""
+    state: DeliveryState
+    attempts: int
+    due_at: datetime
+    """When the next attempt is made; the epoch before the first."""
+    status: int
+    """HTTP status of the last answer; 0 when there was none."""
+    error: str
+    created_at: datetime
+    ended_at: datetime = EPOCH
 
 
 @dataclass(frozen=True, slots=True)

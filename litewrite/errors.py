@@ -76,6 +76,30 @@ class EmailTaken(LitewriteError):
     message = "This e-mail address is already in use"
 
 
+class UserEmailTaken(EmailTaken):
+    """The same for an address that a server gives to one of its users, perhaps the one it has already."""
+
+
+class LoginStateInvalid(LitewriteError):
+    """The `state` of a login at a provider is none that this server gave out to this browser, or it was used."""
+
+    message = "This login was not begun here: begin it again"
+
+
+class SuccessUrlInvalid(LitewriteError):
+    """The page a login was to end on is no longer one of the project's."""
+
+    message = "The success URL is no URL of the project"
+
+
+class FailureUrlInvalid(LitewriteError):
+    message = "The failure URL is no URL of the project"
+
+
+class ProviderUserMissing(LitewriteError):
+    message = "The login provider told no id of the user"
+
+
 class RouteNotFound(LitewriteError):
     message = "Not Found"
 
@@ -111,6 +135,14 @@ class InvalidCredentials(LitewriteError):
 
 class InvalidToken(LitewriteError):
     message = "The secret is wrong, expired or was used already"
+
+
+class InvitationSecretInvalid(LitewriteError):
+    message = "The secret is not that of the invitation"
+
+
+class InvitationMismatch(LitewriteError):
+    message = "The invitation is for another user"
 
 
 class UserBlocked(LitewriteError):
@@ -166,6 +198,12 @@ class MembershipNotFound(NotFound):
     message = "Membership not found"
 
 
+class InvitationNotFound(NotFound):
+    """There is no such membership, where the dialect speaks of invitations."""
+
+    message = "Invitation not found"
+
+
 class MembershipMismatch(NotFound):
     message = "The membership belongs to another team"
 
@@ -198,6 +236,10 @@ class KeyNotFound(NotFound):
     message = "Key not found"
 
 
+class MailNotFound(NotFound):
+    message = "There is no such mail"
+
+
 class PlatformNotFound(NotFound):
     message = "Platform not found"
 
@@ -210,11 +252,27 @@ class AvatarNotFound(NotFound):
     message = "Avatar not found"
 
 
+class RemoteImageNotFound(AvatarNotFound):
+    message = "There is no picture at this URL"
+
+
+class RemotePageFailed(AvatarNotFound):
+    message = "The page at this URL cannot be fetched"
+
+
+class SiteIconNotFound(AvatarNotFound):
+    message = "The site has no icon that can be shown"
+
+
 # Conflicts and limits
 
 
 class UserExists(LitewriteError):
     message = "A user with this e-mail address exists already"
+
+
+class MembershipExists(LitewriteError):
+    message = "The user is a member of the team or has been invited already"
 
 
 class ProjectExists(LitewriteError):
@@ -231,6 +289,14 @@ class UserCountExceeded(LitewriteError):
 
 class AuthMethodDisabled(LitewriteError):
     message = "This way of logging in is switched off for the project"
+
+
+class ProviderDisabled(LitewriteError):
+    message = "This login provider has no app id and secret in the settings of the project"
+
+
+class ProviderUnsupported(LitewriteError):
+    message = "This login provider is not served here"
 
 
 class RateLimitExceeded(LitewriteError):
@@ -266,3 +332,9 @@ class DatabaseUnavailable(LitewriteError):
 
 class StorageUnavailable(LitewriteError):
     message = "The folder of the files cannot be read or written"
+
+
+class ProviderFailed(LitewriteError):
+    """A login provider could not be reached, refused, or answered with something else than it should."""
+
+    message = "The login provider failed"

@@ -7,7 +7,7 @@ lists are filtered inside the query by the same roles, so that paging and totals
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from litewrite.entities import Permissions, User
@@ -36,10 +36,12 @@ class Actor:
     project_id: str
     roles: frozenset[str] = GUEST_ROLES
     user: User | None = None
-    """The user of the project who is calling; None for guests and keys, and for administrators, who are no users of it."""
+    """The user of the project who is calling; None for guests, keys and administrators, who are no users of it."""
     session_id: str = ""
     """The session the request was made with, also when a JWT named it; empty for guests and keys."""
     via_jwt: bool = False
+    with_key: bool = False
+    """Whether the request carried a valid API key, which also a user may do, whom the key then gives nothing."""
     scopes: frozenset[str] = frozenset()
     """The scopes of an API key or an administrator; those of guests and users belong to the dialect."""
     admin_id: str = ""
@@ -47,8 +49,6 @@ class Actor:
     ip: str = ""
     user_agent: str = ""
     locale: str = "en"
-    protocol: str = "http"
-    host: str = field(default="")
 
     @property
     def is_server(self) -> bool:

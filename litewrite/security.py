@@ -18,9 +18,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from litewrite.errors import JwtInvalid, Overloaded
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
 
 T = TypeVar("T")
 
@@ -53,12 +56,13 @@ def encode_session(user_id: str, secret: str) -> str:
 def decode_session(value: str) -> tuple[str, str] | None:
     """User id and secret of a session value, or None when it does not decode. Never raises."""
     try:
-        parts = json.loads(base64.b64decode(value, validate=True))
+        parts = json.loads(base64.b64decode(value, validate=True).decode())
         user_id, secret = parts["id"], parts["secret"]
     except (binascii.Error, ValueError, TypeError, KeyError, RecursionError):
         return None
-    if isinstance(user_id, str) and isinstance(secret, str) and user_id and secret:
-        return user_id, secret
+    # Ids and secrets made by the server are ASCII; anything else, such as half a surrogate pair, matches nothing.
+    if isinstance(user_id, str) and isinstance(secret, str) and user_id.isascii() and secret.isascii():
+        return (user_id, secret) if user_id and secret else None
     return None
 
 
@@ -97,7 +101,7 @@ class Passwords:
         finally:
             self._running -= 1
 
-    def _hasher(self):  # type: ignore[no-untyped-def]
+    def _hasher(self) -> PasswordHasher:
         from argon2 import PasswordHasher, Type
 
         return PasswordHasher(
@@ -105,7 +109,7 @@ class Passwords:
         )
 
     def _hash(self, password: str) -> str:
-        return str(self._hasher().hash(password))
+        return self._hasher().hash(password)
 
     def _verify(self, password_hash: str, password: str) -> bool:
         from argon2.exceptions import InvalidHashError, VerificationError
@@ -115,7 +119,7 @@ class Passwords:
                 if not self._decoy:
                     self._decoy = self._hash(secrets.token_hex(8))
         try:
-            fits = bool(self._hasher().verify(password_hash or self._decoy, password))
+            fits = self._hasher().verify(password_hash or self._decoy, password)
         except (VerificationError, InvalidHashError):
             return False
         return fits and bool(password_hash)
@@ -137,7 +141,7 @@ class ServerSecret:
         import jwt
 
         claims = {"userId": user_id, "sessionId": session_id, "exp": int(time.time()) + JWT_SECONDS}
-        return jwt.encode(claims, self._jwt_key, algorithm="HS256")
+        return jwt.encode(claims, self._jwt_key, algorithm="HS256", sort_headers=False)
 
     def read_jwt(self, token: str) -> tuple[str, str]:
         """User id and session id of a token. Raises `JwtInvalid` when it is malformed, wrongly signed or expired."""
@@ -148,7 +152,7 @@ class ServerSecret:
                 token, self._jwt_key, algorithms=["HS256"], leeway=JWT_LEEWAY_SECONDS, options={"require": ["exp"]}
             )
             user_id, session_id = claims["userId"], claims["sessionId"]
-        except (jwt.PyJWTError, KeyError, ValueError) as error:
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError, RecursionError) as error:
             raise JwtInvalid from error
         if not (isinstance(user_id, str) and isinstance(session_id, str)):
             raise JwtInvalid

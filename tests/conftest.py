@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,17 @@ import pytest
 
 from litewrite import Config, Litewrite
 from litewrite.api.v0_11.scopes import KEY_SCOPES
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything is installed that tests need, a skipped test is a failed one."""
+    report = yield
+    if report.skipped and os.environ.get("LITEWRITE_REQUIRE_ALL") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped where nothing may be missing: {report.longrepr}"
+    return report
+
 
 FAST = {"password_memory": 8, "password_passes": 1, "durability": "normal"}
 """Settings that make tests quick and change nothing they look at."""

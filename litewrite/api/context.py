@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-from litewrite.api.credentials import FALLBACK_COOKIES, needs_fallback, set_cookie_headers
-from litewrite.api.origins import origin_of
+from litewrite.api.credentials import cookie_name, set_cookie_headers
 from litewrite.api.uploads import Multipart
 from litewrite.errors import LitewriteError
 from litewrite.http.endpoint import Endpoint
@@ -34,14 +33,17 @@ class Context:
 
     __slots__ = (
         "actor",
+        "administrative",
         "arguments",
         "caller",
+        "clients",
         "cookies",
         "dialect",
         "endpoint",
+        "fallback",
+        "fault",
         "given",
         "headers",
-        "fault",
         "locale",
         "parts",
         "path",
@@ -63,6 +65,10 @@ class Context:
         self.parts: Multipart | None = None
         self.caller: Caller | None = None
         self.view: ProjectView | None = None
+        self.clients: ProjectView | None = None
+        """The project whose platforms may call: that of the request, or the console for administrative ones."""
+        self.administrative = False
+        """Whether the request is on the project of the administrators, or asks to act as one."""
         self.actor: Actor = GUEST
         self.session_from_cookie = False
         self.locale = "en"
@@ -70,6 +76,8 @@ class Context:
         self.headers: CIMultiDict[str] | None = None
         self.response: web.StreamResponse | None = None
         self.cookies: list[str] = []
+        self.fallback = ""
+        """What clients that cannot keep cookies are told after a login or logout."""
 
     @property
     def project(self) -> ProjectView:
@@ -93,14 +101,13 @@ class Context:
     def log_in(self, session_value: str, expires: datetime) -> None:
         """Hand a new session to the client: both cookies, and the header for clients that cannot keep cookies."""
         self._cookies(session_value, expires)
-        project_id = self.project.project.id
-        self._fallback(f'{{"a_session_{project_id}":"{session_value}"}}')
+        self.fallback = f'{{"{cookie_name(self.project.project.id)}":"{session_value}"}}'
 
     def log_out(self, *, cookies: bool = True) -> None:
         """Take the session back from the client."""
         if cookies:
             self._cookies("", None)
-        self._fallback("[]")
+        self.fallback = "[]"
 
     def _cookies(self, value: str, expires: datetime | None) -> None:
         caller = self.caller
@@ -108,9 +115,3 @@ class Context:
         self.cookies += set_cookie_headers(
             self.project.project.id, value, expires, secure=caller.protocol == "https", host=caller.host
         )
-
-    def _fallback(self, value: str) -> None:
-        caller = self.caller
-        assert caller is not None
-        if needs_fallback(caller.host, origin_of(self.request)):
-            self.add_header(FALLBACK_COOKIES, value)

@@ -7,12 +7,13 @@ import ipaddress
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 from multidict import istr
 
 from litewrite.entities import CONSOLE
+from litewrite.http.sites import Sites
 from litewrite.security import decode_session
 from litewrite.services.auth import Credentials
 
@@ -32,20 +33,45 @@ def cookie_name(project_id: str) -> str:
     return f"a_session_{project_id}"
 
 
-def session_cookies(request: web.BaseRequest) -> dict[str, str]:
-    """Every session cookie of a request by its name in lower case, percent-decoded.
+class SessionCookies:
+    """Reads session cookies, and remembers what the latest cookie headers said.
 
-    The standard library's cookie parser refuses whole headers for one odd cookie and is slow; a session cookie is plain.
+    The standard library's parser refuses whole headers for one odd cookie and is slow; a session cookie is plain.
     """
-    cookies: dict[str, str] = {}
-    for header in request.headers.getall(COOKIE, ()):
+
+    _SIZE = 2_048
+    _LONGEST = 2_048
+    """Characters of a header that is remembered; two sessions take some 1,000."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Mapping[str, str]] = {}
+
+    def of(self, request: web.BaseRequest) -> Mapping[str, str]:
+        """The session cookies of a request that decode, by name in lower case, percent-decoded."""
+        headers = request.headers.getall(COOKIE, ())
+        if len(headers) != 1:
+            return self._read("; ".join(headers)) if headers else {}
+        header = headers[0]
+        known = self._known.get(header)
+        if known is None:
+            known = self._read(header)
+            if len(header) <= self._LONGEST:
+                if len(self._known) >= self._SIZE:
+                    self._known.clear()
+                self._known[header] = known
+        return known
+
+    @staticmethod
+    def _read(header: str) -> dict[str, str]:
+        cookies: dict[str, str] = {}
         for pair in header.split(";"):
             name, separator, value = pair.strip().partition("=")
             name = name.lower()
             if separator and name.startswith("a_session_"):
-                value = value.strip('"')
-                cookies[name] = unquote(value) if "%" in value else value
-    return cookies
+                value = unquote(value.strip('"'))
+                if decode_session(value) is not None:
+                    cookies[name] = value
+        return cookies
 
 
 def _fallback(request: web.BaseRequest, name: str) -> str:
@@ -63,10 +89,8 @@ def _fallback(request: web.BaseRequest, name: str) -> str:
 def _session(request: web.BaseRequest, cookies: Mapping[str, str], project_id: str) -> tuple[str, bool]:
     """The session value for a project and whether a cookie held it."""
     name = cookie_name(project_id).lower()
-    for candidate in (cookies.get(name, ""), cookies.get(f"{name}_legacy", "")):
-        if candidate and decode_session(candidate) is not None:
-            return candidate, True
-    return _fallback(request, name), False
+    cookie = cookies.get(name) or cookies.get(f"{name}_legacy")
+    return (cookie, True) if cookie else (_fallback(request, name), False)
 
 
 def read_credentials(
@@ -82,7 +106,8 @@ def read_credentials(
     return Credentials(session, headers.get(JWT, ""), headers.get(KEY, ""), admin), from_cookie
 
 
-def _domain(host: str) -> str:
+def cookie_domain(host: str) -> str:
+    """The `Domain` of session cookies of a host; empty when they belong to that very host alone."""
     if host == "localhost" or host.endswith(".localhost"):
         return ""
     try:
@@ -98,7 +123,7 @@ def set_cookie_headers(project_id: str, value: str, expires: datetime | None, *,
     Browsers refuse `SameSite=None` without `Secure`, so over plain http it is the legacy cookie that stays.
     """
     moment = email.utils.format_datetime(expires, usegmt=True) if expires else _PAST
-    domain = _domain(host)
+    domain = cookie_domain(host)
     attributes = f"; Expires={moment}; Path=/" + (f"; Domain={domain}" if domain else "")
     attributes += ("; Secure" if secure else "") + "; HttpOnly"
     name = cookie_name(project_id)
@@ -106,16 +131,9 @@ def set_cookie_headers(project_id: str, value: str, expires: datetime | None, *,
     return [f"{name}_legacy={encoded}{attributes}", f"{name}={encoded}{attributes}; SameSite=None"]
 
 
-def needs_fallback(host: str, origin: str) -> bool:
-    """Whether a client may be unable to keep cookies: always, unless its page and the server share a registrable domain."""
-    if not origin or not _domain(host):
-        return True
-    try:
-        page = urlsplit(origin).hostname or ""
-    except ValueError:
-        return True
-    from publicsuffixlist import PublicSuffixList
+async def needs_fallback(sites: Sites, host: str, page: str) -> bool:
+    """Whether a client may be unable to keep cookies: unless the host of its page and the server are of one site.
 
-    suffixes = PublicSuffixList(accept_unknown=False)
-    own = suffixes.privatesuffix(host)
-    return own is None or own != suffixes.privatesuffix(page)
+    `page` is empty when it is unknown.
+    """
+    return not page or not cookie_domain(host) or not await sites.are_same(host, page)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from litewrite.db.functions import register_functions
 from litewrite.db.migrate import DataRefused, Migration, check_version
+from litewrite.db.sql_functions import register_functions
 from litewrite.errors import DatabaseUnavailable, DeadlineExceeded, StorageFull
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,10 @@ def _companions(path: Path) -> tuple[Path, Path]:
 
 
 def _inspect(path: Path, migrations: Sequence[Migration]) -> None:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+    # Without a log the file is all there is, and reading it as immutable makes no log beside it.
+    log_file = _companions(path)[0]
+    mode = "mode=ro" if log_file.exists() and log_file.stat().st_size > 0 else "immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_BUSY_SECONDS)
     try:
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise DataRefused(f"{path} is no database of litewrite")

@@ -28,6 +28,12 @@ def unpack(number: int) -> str:
     return f"{number:013x}"
 
 
+def first_id_of(moment: datetime) -> str:
+    """The smallest id of a moment: every id made before it is smaller."""
+    micros = to_micros(moment)
+    return unpack(micros // MICROSECONDS << _FRACTION_BITS | micros % MICROSECONDS)
+
+
 class IdGenerator:
     """Makes ids that only grow: the present microsecond, or one more than the last id.
 

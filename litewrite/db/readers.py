@@ -112,11 +112,11 @@ class ReaderPool:
             if isinstance(error, TimeoutError):
                 raise DeadlineExceeded from None
             raise
-        except sqlite3.Error as error:
+        except BaseException as error:
+            self._busy.discard(connection)
             self._keep(self._retire(connection))
-            raise self._kind(error) from error
-        except BaseException:
-            self._keep(self._retire(connection))
+            if isinstance(error, sqlite3.Error):
+                raise self._kind(error) from error
             raise
         self._give_back(connection)
         self.reads += 1
@@ -127,7 +127,7 @@ class ReaderPool:
         self._closed = True
         end = asyncio.get_running_loop().time() + seconds
         while (self._busy or self._tasks or self.waiting) and asyncio.get_running_loop().time() < end:
-            for connection in self._busy:
+            for connection in tuple(self._busy):
                 await connection.interrupt()
             await asyncio.sleep(_INTERRUPT_SECONDS)
         if self._busy:
@@ -202,6 +202,7 @@ class ReaderPool:
         if error is None or (isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_INTERRUPT):
             self._give_back(connection)
         else:
+            self._busy.discard(connection)
             await self._retire(connection)
 
     async def _retire(self, connection: aiosqlite.Connection) -> None:
@@ -209,7 +210,6 @@ class ReaderPool:
         try:
             await connection.close()
         finally:
-            self._busy.discard(connection)
             self._slots.release()
 
     def _kind(self, error: sqlite3.Error) -> Exception:

@@ -1,7 +1,7 @@
 """Interned lists of roles.
 
-Each distinct list is one row, so a document keeps two small integers instead of two lists, and a list query asks for the
-few role lists that a caller can see instead of looking into every document. Rows are never removed or changed.
+Each distinct list is one row, so a document keeps two small integers instead of two lists, and a list query asks for
+the few role lists that a caller can see instead of looking into every document. Rows are never removed or changed.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import orjson
 
 from litewrite.db.engine import Transaction
-from litewrite.db.query import Query, Value
-from litewrite.permissions import SELF
+from litewrite.db.query import Value
 
 _CACHE_SIZE = 10_000
 
@@ -21,19 +20,12 @@ def decode(text: str) -> tuple[str, ...]:
 
 
 def visible_clause(column: str, roles: frozenset[str]) -> tuple[str, list[Value]]:
-    """SQL that holds for rows whose role list, in `column`, names one of the roles."""
-    marks = ",".join("?" * len(roles))
-    return f"{column} IN (SELECT list_id FROM role_list_members WHERE role IN ({marks}))", sorted(roles)
+    """SQL that holds for rows whose role list, in `column`, names one of the roles.
 
-
-def visible_lists(roles: frozenset[str], limit: int) -> Query[tuple[int, ...]]:
-    """Ids of the role lists that name one of the roles, at most `limit` of them."""
-    marks = ",".join("?" * len(roles))
-    return Query(
-        f"SELECT DISTINCT list_id FROM role_list_members WHERE role IN ({marks}) LIMIT ?",
-        (*sorted(roles), limit),
-        lambda rows: tuple(row[0] for row in rows),
-    )
+    All roles are one bound value, so the statement is the same for every caller and their number has no limit.
+    """
+    sql = f"{column} IN (SELECT list_id FROM json_each(?) j CROSS JOIN role_list_members m ON m.role = j.value)"
+    return sql, [orjson.dumps(sorted(roles)).decode()]
 
 
 class RoleLists:
@@ -63,7 +55,3 @@ class RoleLists:
         list_id = int(row[0])
         self._ids[roles] = list_id
         return list_id
-
-
-def has_self(roles: tuple[str, ...]) -> bool:
-    return any(SELF in role for role in roles)

@@ -58,6 +58,15 @@ def of_user(project_id: str, user_id: str, now: datetime) -> Query[tuple[Session
     )
 
 
+def stored_of_user(project_id: str, user_id: str) -> Query[tuple[Session, ...]]:
+    """All sessions of a user that are stored, expired ones too, oldest first."""
+    return Query(
+        f"SELECT {COLUMNS} FROM sessions WHERE project_id = ? AND user_id = ? ORDER BY id",
+        (project_id, user_id),
+        many(make),
+    )
+
+
 class SessionStore:
     def insert(self, tx: Transaction, session: Session) -> None:
         tx.execute(

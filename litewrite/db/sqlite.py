@@ -235,12 +235,14 @@ class SqliteDatabase:
 
 
 def _answer(job: Job) -> None:
-    future = job.future
+    future, result, error = job.future, job.result, job.error
+    # The frames behind an exception hold the job: as long as it held the exception too, only the collector freed both.
+    del job.future, job.result, job.error
     if future.done():
         return
-    if job.error is None:
-        future.set_result(job.result)
-    elif isinstance(job.error, StopIteration):  # which a future cannot carry
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, StopIteration):  # which a future cannot carry
         future.set_exception(RuntimeError("a unit of work raised StopIteration"))
     else:
-        future.set_exception(job.error)
+        future.set_exception(error)

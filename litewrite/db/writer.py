@@ -32,7 +32,9 @@ log = logging.getLogger(__name__)
 
 _STOPPING = "The database is being closed"
 _ID_MARK = "id_mark"
+_KEEP = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _MOST_DOUBTFUL = 10_000
+_PAUSE_SECONDS = 0.1
 
 Deliver = Callable[[Sequence[Job], Sequence[Action]], None]
 
@@ -69,7 +71,10 @@ class Writer:
         self._stopping = True  # until it is open
         self._stop_at = 0.0
         self._ended = False
+        self._taken: list[Job] = []
+        """Jobs taken off the queues and not answered yet."""
         self._doubtful: list[Action] = []
+        """What undoes units of which it is not certain yet that they did not commit."""
         self._released: list[Action] = []
 
     # On the event loop
@@ -85,11 +90,14 @@ class Writer:
         self._thread = threading.Thread(target=self._main, args=(opened,), name="litewrite-writer", daemon=True)
         self._thread.start()
         try:
-            await opened
+            await asyncio.shield(opened)
         except BaseException:
             self._stopping = True
             self._finish.set()
             self._wake.set()
+            # Whoever opens the file next must not meet a thread that is still making it.
+            await asyncio.wait((opened,))
+            await asyncio.to_thread(self._thread.join)
             raise
 
     def submit(self, job: Job, background: bool) -> None:
@@ -137,12 +145,13 @@ class Writer:
             self._tell(opened, error)
             return
         self._tell(opened)
-        try:
-            while self._turn():
-                pass
-        except BaseException:
-            log.critical("the writer ends because of an error of its own", exc_info=True)
-            self._stopping = True
+        while True:
+            try:
+                if not self._turn():
+                    break
+            except BaseException:
+                log.critical("the writer met an error of its own and goes on", exc_info=True)
+                self._recover()
         self._ended = True
         self._refuse_waiting()
         self._tell(self._drained)
@@ -207,7 +216,7 @@ class Writer:
         tx.recorder = self.recorder
         limit = time.perf_counter() + options.group_seconds
         group: list[Job] = []
-        finished: list[Job] = []
+        finished = self._taken
         intact = True
         while jobs:
             job = jobs.popleft()
@@ -223,21 +232,15 @@ class Writer:
         self.groups += 1
         self.units += len(group)
         if intact:
-            try:
-                self._commit()
-            except sqlite3.Error as error:
-                certain = self._roll_back()
-                if len(group) > 1:
-                    log.warning("a commit of %d units failed and is done again one by one: %s", len(group), error)
-                    self._again(finished, group)
-                    return
-                for job in group:
-                    job.error = translate(error)
+            failure, certain = self._commit()
+            if failure is not None and len(group) > 1:
+                log.warning("a commit of %d units failed and is done again one by one: %s", len(group), failure)
+                self._again(finished, group)
+                return
+            for job in group:
+                job.error = failure or job.error
+                if job.error is not None:
                     self._undo(job, certain)
-            else:
-                for job in group:
-                    if job.error is not None:
-                        self._undo(job, True)
         else:
             self._roll_back()
             if len(group) > 1:
@@ -250,10 +253,9 @@ class Writer:
         """Run the units of a group that did not count, each in its own transaction."""
         self.reruns += 1
         waiting = set(map(id, group))
-        part: list[Job] = []
+        start = 0
         limit = time.perf_counter() + self._options.group_seconds
-        for job in finished:
-            part.append(job)
+        for index, job in enumerate(finished, 1):
             if id(job) not in waiting:
                 continue
             if self._stopping and time.monotonic() >= self._stop_at:
@@ -262,14 +264,15 @@ class Writer:
             else:
                 self._alone(job)
             if time.perf_counter() >= limit:
-                self._publish(part)
-                part = []
+                self._publish(finished[start:index], finished[index:])
+                start = index
                 limit = time.perf_counter() + self._options.group_seconds
-        self._publish(part)
+        self._publish(finished[start:])
 
     def _slice(self) -> None:
         """Run one background unit."""
         job = self.background.popleft()
+        self._taken.append(job)
         if job.future.cancelled():
             self._drop(job)
         else:
@@ -293,11 +296,8 @@ class Writer:
             self._roll_back()
             self._give_up(job)
             return
-        try:
-            self._commit()
-        except sqlite3.Error as error:
-            certain = self._roll_back()
-            job.error = translate(error)
+        job.error, certain = self._commit()
+        if job.error is not None:
             self._undo(job, certain)
 
     def _attempt(self, job: Job) -> bool:
@@ -308,39 +308,50 @@ class Writer:
         try:
             job.result = job.unit(tx)
         except BaseException as error:
-            # Without this frame, which holds the job, the exception is part of no cycle.
-            trace = error.__traceback__
-            job.error = error.with_traceback(trace.tb_next if trace else None)
+            job.error = error
             return tx.untouched
         return self._connection.in_transaction
 
-    def _commit(self) -> None:
+    def _commit(self) -> tuple[Exception | None, bool]:
+        """Commit, or roll back and return why, and whether it is certain that nothing was written.
+
+        It is not when SQLite gave the transaction up in the COMMIT: its frames may be in the log and would count after
+        a crash, until the next commit has written over them.
+        """
         mark = self._ids.mark
-        if mark != self._mark:
-            self._tx.execute(
-                "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (_ID_MARK, mark),
-            )
-        writes = self._tx.writes
-        self._tx.commit()
+        reached = False
+        try:
+            if mark != self._mark:
+                self._tx.execute(_KEEP, (_ID_MARK, mark))
+            writes = self._tx.writes
+            reached = True
+            self._tx.commit()
+        except (sqlite3.Error, LitewriteError) as error:
+            certain = not reached or self._connection.in_transaction
+            self._roll_back()
+            return translate(error) if isinstance(error, sqlite3.Error) else error, certain
         self._mark = mark
         self.commits += 1
         if writes and self._doubtful:
             self._released += self._doubtful
             self._doubtful = []
+        return None, True
 
-    def _roll_back(self) -> bool:
-        """Undo the transaction. After a failed COMMIT, True says that it is certain that nothing of it was written.
-
-        It is not when SQLite gave the transaction up in the COMMIT: its frames may be in the log and would count after
-        a crash, until the next commit has written over them.
-        """
-        certain = self._connection.in_transaction
+    def _roll_back(self) -> None:
         try:
             self._tx.rollback()
         except sqlite3.Error:
             log.exception("a rollback failed")
-        return certain
+
+    def _recover(self) -> None:
+        """After an error in the writer itself: answer who is left, without saying whether their units committed."""
+        self._tx.leave()
+        self._roll_back()
+        for job in self._taken:
+            job.events = job.stale = job.actions = None
+            job.error = DatabaseUnavailable()
+        self._publish(self._taken)
+        self._finish.wait(_PAUSE_SECONDS)
 
     def _give_up(self, job: Job) -> None:
         if self._stopping and isinstance(job.error, DeadlineExceeded):
@@ -368,7 +379,9 @@ class Writer:
         if job.future.cancelled() and not isinstance(job.error, LitewriteError):
             log.error("a unit of work failed after its caller had gone", exc_info=job.error)
 
-    def _publish(self, jobs: Sequence[Job]) -> None:
+    def _publish(self, jobs: Sequence[Job], left: Sequence[Job] = ()) -> None:
+        """Hand finished jobs to the loop; `left` are those of the group that are still to be done."""
+        self._taken = list(left)
         released, self._released = self._released, []
         if jobs or released:
             self._call(self._deliver, jobs, released)

@@ -41,7 +41,7 @@ FORMALLY_REQUIRED = _FormallyRequired()
 
 @dataclass(frozen=True, slots=True)
 class FileUpload:
-    """The kind of a parameter that is the file of a multipart body. `limit` names the setting with the most bytes."""
+    """The kind of a parameter that is the file of a multipart body."""
 
     description: str = "a file, sent as multipart/form-data"
 
@@ -268,7 +268,10 @@ class Router:
         methods[method] = (endpoint, tuple(names))
 
     def find(self, method: str, path: str) -> tuple[Endpoint, dict[str, str]] | None:
-        """The endpoint and the values of its placeholders, or None. `path` starts with a slash and is percent-encoded."""
+        """The endpoint and the values of its placeholders, or None.
+
+        `path` starts with a slash and is as it came, percent-encoded. One trailing slash is allowed on GET.
+        """
         segments = path.split("/")[1:]
         if segments and segments[-1] == "" and method == "GET" and len(segments) > 1:
             segments.pop()

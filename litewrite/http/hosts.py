@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ _FORWARDED_PROTO = istr("X-Forwarded-Proto")
 _FORWARDED_HOST = istr("X-Forwarded-Host")
 _HOST = istr("Host")
 _CACHE_SIZE = 1_000
+_NETLOC = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\.?|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,14 @@ class Caller:
 
 
 def split_host(netloc: str) -> str:
-    """The host of `host:port`, in lower case and without brackets; empty when it is malformed."""
-    try:
-        return (urlsplit(f"//{netloc}").hostname or "").rstrip(".")
-    except ValueError:
+    """The host of `host:port`, in lower case and without brackets; empty when it is anything but that.
+
+    Links are made with what was sent as `Host`, so user info, a path or a backslash must not hide in it.
+    """
+    match = _NETLOC.fullmatch(netloc)
+    if match is None or int(match["port"] or 0) > 65_535:
         return ""
+    return (match["name"] or match["ipv6"]).lower()
 
 
 def is_ip(host: str) -> bool:
@@ -56,12 +63,20 @@ class HostPolicy:
     """Which `Host` values are answered, and from whom `X-Forwarded-*` counts.
 
     `localhost`, names below it, IP literals, the host of the public URL and the allowed hosts are answered; anything
-    else is refused, so that a page whose name suddenly resolves to this machine gets nowhere.
+    else is refused, so that a page whose name suddenly resolves to this machine gets nowhere. Raises ValueError for an
+    allowed host that is no host name and for a proxy that is no address or network.
     """
 
-    def __init__(self, *, public_url: str = "", allowed: Iterable[str] = (), trusted_proxies: Iterable[str] = ()) -> None:
+    def __init__(
+        self, *, public_url: str = "", allowed: Iterable[str] = (), trusted_proxies: Iterable[str] = ()
+    ) -> None:
         self._public = urlsplit(public_url) if public_url else None
-        self._names = {name.lower().rstrip(".") for name in allowed}
+        self._names = set()
+        for name in allowed:
+            host = split_host(name)
+            if not host:
+                raise ValueError(f"an allowed host must be a host name, not {name!r}")
+            self._names.add(host)
         if self._public and self._public.hostname:
             self._names.add(self._public.hostname)
         self._trusted = tuple(ipaddress.ip_network(address, strict=False) for address in trusted_proxies)
@@ -72,10 +87,11 @@ class HostPolicy:
         if known is not None:
             return known
         host = split_host(netloc)
-        answered = host == "localhost" or host.endswith(".localhost") or host in self._names or is_ip(host)
-        if not host or not answered:
+        if not host:
+            raise HostUnknown("The Host header is no host name with an optional port")
+        if not (host == "localhost" or host.endswith(".localhost") or host in self._names or is_ip(host)):
             raise HostUnknown(
-                f"This server does not answer under the host name {host or netloc!r}: start it with --allowed-host"
+                f"This server does not answer under the host name {host[:253]} unless --allowed-host names it"
             )
         if len(self._known) < _CACHE_SIZE:
             self._known[netloc] = host

@@ -1,7 +1,8 @@
-"""The account of the calling user: registration, logins, credentials, preferences and the log of what happened to it."""
+"""The account of the calling user: registration, logins, credentials, preferences and the log of what happened."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Protocol, TypeVar
 
 import orjson
 
+from litewrite.countries import Countries
 from litewrite.db import audit as audit_rows
 from litewrite.db import projects as project_rows
 from litewrite.db import sessions as session_rows
@@ -20,6 +22,7 @@ from litewrite.errors import (
     ArgumentInvalid,
     EmailTaken,
     InvalidCredentials,
+    RegistrationClosed,
     ScopeMissing,
     SessionExists,
     SessionNotFound,
@@ -81,21 +84,32 @@ def ensure_room(tx: Transaction, project_id: str) -> None:
 
 
 class Accounts:
-    def __init__(self, db: Database, passwords: Passwords, secret: ServerSecret, detector: Detector) -> None:
+    def __init__(
+        self, db: Database, passwords: Passwords, secret: ServerSecret, detector: Detector, countries: Countries
+    ) -> None:
         self._db = db
         self._passwords = passwords
         self._secret = secret
         self._detector = detector
+        self._countries = countries
 
-    def detect(self, user_agent: str) -> Client:
+    async def detect(self, user_agent: str) -> Client:
         """The client behind a User-Agent."""
-        return self._detector.detect(user_agent)
+        # The first header takes some 100 ms and each new one about 1 ms, too much for the event loop.
+        return await asyncio.to_thread(self._detector.detect, user_agent)
 
     async def create(self, actor: Actor, *, email: str, password: str, name: str = "") -> User:
-        """Register a user with an address in lower case. Raises `UserExists` and `UserCountExceeded`."""
-        self._refuse_console(actor)
+        """Register a user with an address in lower case.
+
+        Raises `UserCountExceeded`, `UserExists`, and `RegistrationClosed` on the project of the administrators.
+        """
         project_id = actor.project_id
-        if await self._db.read(user_rows.by_email(project_id, email)) is not None:
+        if project_id == CONSOLE:
+            raise RegistrationClosed
+        project = await self._db.read(project_rows.get(project_id))
+        limited = project is not None and project.user_limit > 0
+        # Spares the hash. A full project is told first, and that needs the unit.
+        if not limited and await self._db.read(user_rows.by_email(project_id, email)) is not None:
             raise UserExists
         password_hash = await self._passwords.hash(password)
 
@@ -119,27 +133,23 @@ class Accounts:
 
         return await self._db.write(unit)
 
-    @staticmethod
-    def _refuse_console(actor: Actor) -> None:
-        if actor.project_id == CONSOLE:
-            raise ScopeMissing("Administrators are made with: litewrite admins create")
-
     async def create_session(self, actor: Actor, *, email: str, password: str) -> tuple[Session, str]:
         """Log in with address and password; returns the session and the value of its cookie.
 
-        An unknown address, a wrong password and a user without password look alike and take the same time.
+        An unknown address, a wrong password and a user without password are `InvalidCredentials`, look alike and take
+        the same time. Raises `UserBlocked` to who knows the password.
         """
         project_id = actor.project_id
         user = await self._db.read(user_rows.by_email(project_id, email))
         if not await self._passwords.verify(user.password_hash if user else "", password) or user is None:
             raise InvalidCredentials
         checked_hash, user_id = user.password_hash, user.id
-        client = self._detector.detect(actor.user_agent)
+        client = await self.detect(actor.user_agent)
         secret = new_secret()
 
         def unit(tx: Transaction) -> Session:
             found = tx.run(user_rows.get(project_id, user_id))
-            if found is None or found.password_hash != checked_hash:
+            if found is None or found.email != email or found.password_hash != checked_hash:
                 raise InvalidCredentials
             return self.start_session(tx, actor, found, secret, client, provider="email", provider_uid=found.email)
 
@@ -155,8 +165,13 @@ class Accounts:
         *,
         provider: str,
         provider_uid: str = "",
+        provider_token: bytes = b"",
+        announced: bool = True,
     ) -> Session:
-        """Store a session of a user inside a unit. Raises `UserBlocked`."""
+        """Store a session of a user inside a unit. Raises `UserBlocked`.
+
+        One that is not announced belongs to another event, which tells of it.
+        """
         if user.is_blocked:
             raise UserBlocked
         session = Session(
@@ -167,22 +182,28 @@ class Accounts:
             expires_at=tx.now + SESSION_LIFETIME,
             provider=provider,
             provider_uid=provider_uid,
+            provider_token=provider_token,
             ip=actor.ip,
             client=client,
+            country_code=self._countries.code(actor.ip),
         )
         tx.stores.sessions.insert(tx, session)
-        record(tx, actor, user.id, "account.sessions.create", f"users/{user.id}")
-        tx.emit(Event("session", "create", session, actor, {"current": True}))
+        if announced:
+            record(tx, actor, user.id, "account.sessions.create", f"users/{user.id}")
+            tx.emit(Event("session", "create", session, actor, {"current": True}))
         return session
 
     async def create_anonymous_session(self, actor: Actor) -> tuple[Session, str]:
-        """Make a user without credentials and log it in."""
+        """Make a user without credentials and log it in.
+
+        Raises `SessionExists` to users, `UserCountExceeded`, and `AnonymousConsoleProhibited`.
+        """
         project_id = actor.project_id
         if project_id == CONSOLE:
             raise AnonymousConsoleProhibited
         if actor.user is not None:
             raise SessionExists
-        client = self._detector.detect(actor.user_agent)
+        client = await self.detect(actor.user_agent)
         secret = new_secret()
 
         def unit(tx: Transaction) -> Session:
@@ -220,12 +241,19 @@ class Accounts:
             raise SessionNotFound
         return session
 
-    async def logs(self, actor: Actor) -> tuple[AuditEntry, ...]:
-        """The ten newest entries about the caller, newest first."""
+    async def logs(self, actor: Actor) -> tuple[tuple[AuditEntry, Client], ...]:
+        """The ten newest entries about the caller, newest first, each with the client that its User-Agent tells."""
         user = _user(actor)
-        return await self._db.read(
-            audit_rows.newest_of_user(user.project_id, user.id, LOGGED_EVENTS, LOG_ENTRIES)
-        )
+        return await self.logs_of(user.project_id, user.id)
+
+    async def logs_of(self, project_id: str, user_id: str) -> tuple[tuple[AuditEntry, Client], ...]:
+        """The same about any user."""
+        entries = await self._db.read(audit_rows.newest_of_user(project_id, user_id, LOGGED_EVENTS, LOG_ENTRIES))
+        return await asyncio.to_thread(lambda: tuple(self._interpreted(entry) for entry in entries))
+
+    def _interpreted(self, entry: AuditEntry) -> tuple[AuditEntry, Client]:
+        located = replace(entry, country_code=self._countries.code(entry.ip))
+        return located, self._detector.detect(entry.user_agent)
 
     async def update_name(self, actor: Actor, name: str) -> User:
         return await self._change(actor, "update.name", lambda user, _: replace(user, name=name))
@@ -282,7 +310,9 @@ class Accounts:
         def unit(tx: Transaction) -> User:
             user = tx.run(user_rows.get(known.project_id, known.id))
             if user is None:
-                raise SessionNotFound
+                raise ScopeMissing("This call needs a user, and the one who called is gone")
+            if user.is_blocked:
+                raise UserBlocked
             user = change(user, tx)
             tx.stores.users.update(tx, user)
             record(tx, actor, user.id, f"account.{action}", f"users/{user.id}")

@@ -1,14 +1,13 @@
 """Who is calling: sessions, JSON Web Tokens, API keys and administrators become an identity.
 
-What was found is kept in memory by the hash of the credential until the user, its sessions, its memberships or the keys
-of the project change, so that an ordinary request needs no look-up at all. Every change is told by the engine before
+What was found is kept in memory by the credential until the user, its sessions, its memberships or the keys of the
+project change, so that an ordinary request needs no look-up at all. Every change is told by the engine before
 its caller is answered.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import orjson
@@ -18,12 +17,15 @@ from litewrite.db import sessions as session_rows
 from litewrite.db import users as user_rows
 from litewrite.db.engine import Database
 from litewrite.entities import CONSOLE, Project, User
-from litewrite.errors import ScopeMissing
+from litewrite.errors import PasswordResetRequired, ScopeMissing, UserBlocked
 from litewrite.permissions import ANY, APPLICATION, GUEST_ROLES, Actor, ActorKind, user_roles
 from litewrite.security import ServerSecret, decode_session, hash_secret
 
 MOST_KEPT = 10_000
+_ACTORS_KEPT = 4
 ADMIN_ROLES = ("owner", "developer", "admin")
+COLLEAGUE = "colleague"
+"""What an administrator is who has none of these roles."""
 NO_SCOPES: frozenset[str] = frozenset()
 KEY_ROLES = frozenset((ANY, APPLICATION))
 
@@ -50,14 +52,16 @@ class KnownSession:
     session_id: str
     expires_at: datetime
     roles: frozenset[str]
+    actors: dict[tuple[str, str, str], Actor] = field(default_factory=dict)
+    """Callers made of it, by address, User-Agent and locale: most requests of a session are alike."""
 
 
 class Auth:
     def __init__(self, db: Database, secret: ServerSecret) -> None:
         self._db = db
         self._secret = secret
-        self._sessions: dict[tuple[str, bytes], KnownSession] = {}
-        self._by_user: dict[str, set[tuple[str, bytes]]] = {}
+        self._sessions: dict[tuple[str, str], KnownSession] = {}
+        self._by_user: dict[str, set[tuple[str, str]]] = {}
         self._keys: dict[tuple[str, str], frozenset[str]] = {}
         self._generation = 0
         db.on_invalidate(self._forget)
@@ -74,13 +78,25 @@ class Auth:
     async def identify(
         self, project: Project, credentials: Credentials, *, ip: str = "", user_agent: str = "", locale: str = "en"
     ) -> Actor:
-        """The caller of a request on a project. A JWT wins over a session, and a user over a key.
+        """The caller of a request on a project. A JWT wins over a session, and a user or administrator over a key.
 
-        Raises `JwtInvalid` for a bad JWT and `ScopeMissing` for a key that is none of the project's.
+        A session of the console wins over one of the project, which browsers send along when both are on one host;
+        that of somebody who does not administer the project is that of a guest.
+
+        Raises `JwtInvalid` for a bad JWT and `ScopeMissing` for a key that is none of the project's, whoever else the
+        request is from; for an administrator also `UserBlocked` and `PasswordResetRequired`.
         """
         known: KnownSession | None = None
-        if credentials.jwt:
-            known = await self._jwt_session(project.id, *self._secret.read_jwt(credentials.jwt))
+        admin: tuple[str, frozenset[str]] | None = None
+        seen = (ip, user_agent, locale)
+        if credentials.admin_session and not credentials.jwt:
+            admin = await self._administrator(project, credentials.admin_session)
+        elif credentials.session and not credentials.jwt and not credentials.key:
+            known = await self.session(project.id, credentials.session)
+            if known is not None and seen in known.actors:
+                return known.actors[seen]
+        elif credentials.jwt:
+            known = await self.known_session(project.id, *self._secret.read_jwt(credentials.jwt))
         elif credentials.session:
             known = await self.session(project.id, credentials.session)
         scopes = await self._scopes_of_key(project.id, credentials.key) if credentials.key else NO_SCOPES
@@ -89,38 +105,44 @@ class Auth:
         kind, roles, admin_id = ActorKind.GUEST, GUEST_ROLES, ""
         if known is not None:
             kind, roles, scopes = ActorKind.USER, known.roles, NO_SCOPES
+        elif admin is not None:
+            kind, (admin_id, roles), scopes = ActorKind.ADMIN, admin, NO_SCOPES
         elif credentials.key:
             kind, roles = ActorKind.KEY, KEY_ROLES
-        elif credentials.admin_session and project.id != CONSOLE:
-            admin = await self._administrator(project, credentials.admin_session)
-            if admin is not None:
-                kind, (admin_id, roles) = ActorKind.ADMIN, admin
-        return Actor(
+        actor = Actor(
             kind=kind,
             project_id=project.id,
             roles=roles,
             user=known.user if known else None,
             session_id=known.session_id if known else "",
             via_jwt=bool(known and credentials.jwt),
+            with_key=bool(credentials.key),
             scopes=scopes,
             admin_id=admin_id,
             ip=ip,
             user_agent=user_agent,
             locale=locale,
         )
+        if known is not None and not actor.via_jwt and not actor.with_key and len(known.actors) < _ACTORS_KEPT:
+            known.actors[seen] = actor
+        return actor
+
+    def check_jwt(self, token: str) -> None:
+        """Raises `JwtInvalid` for a bad JWT; for requests on no project, which cannot be of anybody."""
+        self._secret.read_jwt(token)
 
     async def session(self, project_id: str, value: str) -> KnownSession | None:
         """The live session behind a cookie value, or None when it does not decode, is unknown or has expired."""
-        key = (project_id, hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest())
+        key = (project_id, value)
         known = self._sessions.get(key)
         if known is None:
-            known = await self._load(key, value)
+            known = await self._load(key)
         if known is None or known.expires_at < datetime.now(UTC):
             return None
         return known
 
-    async def _load(self, key: tuple[str, bytes], value: str) -> KnownSession | None:
-        parts = decode_session(value)
+    async def _load(self, key: tuple[str, str]) -> KnownSession | None:
+        parts = decode_session(key[1])
         if parts is None:
             return None
         project_id = key[0]
@@ -143,7 +165,8 @@ class Auth:
         memberships = await self._db.read(user_rows.memberships(project_id, user_id))
         return user_roles(user_id, ((team_id, orjson.loads(roles)) for team_id, roles in memberships))
 
-    async def _jwt_session(self, project_id: str, user_id: str, session_id: str) -> KnownSession | None:
+    async def known_session(self, project_id: str, user_id: str, session_id: str) -> KnownSession | None:
+        """A session that was known before, as it is now; None when it or its user is gone or it has expired."""
         session = await self._db.read(session_rows.get(project_id, user_id, session_id))
         user = await self._db.read(user_rows.get(project_id, user_id)) if session else None
         if session is None or user is None or session.expires_at < datetime.now(UTC):
@@ -167,9 +190,13 @@ class Auth:
         return scopes
 
     async def _administrator(self, project: Project, value: str) -> tuple[str, frozenset[str]] | None:
-        """Id and roles of a console user who belongs to the team that owns the project."""
+        """Id and roles of a console user who has joined the team that owns the project."""
         known = await self.session(CONSOLE, value)
-        if known is None or known.user.is_blocked or f"team:{project.team_id}" not in known.roles:
+        if known is None or project.id == CONSOLE or f"team:{project.team_id}" not in known.roles:
             return None
+        if known.user.is_blocked:
+            raise UserBlocked
+        if known.user.reset_required:
+            raise PasswordResetRequired
         held = {role for role in ADMIN_ROLES if f"team:{project.team_id}/{role}" in known.roles}
-        return known.user.id, frozenset({ANY, *(f"role:{role}" for role in held)})
+        return known.user.id, frozenset({ANY, *(f"role:{role}" for role in held or {COLLEAGUE})})

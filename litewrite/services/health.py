@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from litewrite.blobs.base import BlobStore
+from litewrite.db import health as rows
+from litewrite.db import outbox
 from litewrite.db.engine import Database
-from litewrite.db.query import Query, scalar
 from litewrite.errors import DatabaseUnavailable, StorageUnavailable
 
 
@@ -14,8 +15,8 @@ class Health:
         self._blobs = blobs
 
     async def check_database(self) -> None:
-        """Raises `DatabaseUnavailable` when a trivial query fails."""
-        if await self._db.read(Query("SELECT 1", (), scalar)) != 1:
+        """Raises `DatabaseUnavailable` when the database cannot be read."""
+        if await self._db.read(rows.probe()) != 1:
             raise DatabaseUnavailable
 
     async def check_storage(self) -> None:
@@ -23,18 +24,11 @@ class Health:
         if not await self._blobs.writable():
             raise StorageUnavailable
 
-    async def queue_length(self, queue: str) -> int:
-        """Jobs that wait in a queue: `webhooks`, `functions`, `logs`, `usage`, `tasks` or `certificates`."""
-        query = _QUEUES.get(queue)
-        return await self._db.read(query) if query else 0
+    async def waiting_webhooks(self) -> int:
+        """Webhook deliveries that are still to be made; what waits to be tried again is one of them."""
+        return await self._db.read(outbox.count_waiting(outbox.WEBHOOK))
 
-
-_QUEUES: dict[str, Query[int]] = {
-    "webhooks": Query("SELECT count(*) FROM outbox WHERE target = 'webhook'", (), scalar),
-    "functions": Query(
-        "SELECT (SELECT count(*) FROM executions WHERE status = 'waiting') "
-        "+ (SELECT count(*) FROM outbox WHERE target = 'function')",
-        (),
-        scalar,
-    ),
-}
+    async def waiting_functions(self) -> int:
+        """Executions that wait for their turn, and events that are still to start one."""
+        waiting = await self._db.read(rows.waiting_executions())
+        return waiting + await self._db.read(outbox.count_waiting(outbox.FUNCTION))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,10 +12,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.streams import StreamReader
-from aiohttp.test_utils import TestServer, make_mocked_request
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from yarl import URL
 
 from litewrite.errors import ArgumentInvalid
 from litewrite.http import body as body_module
@@ -442,10 +444,10 @@ Answer = Callable[[web.Request], Awaitable[object]]
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Answer], Awaitable[TestServer]]]:
+async def serve() -> AsyncIterator[Callable[[Answer], Awaitable[URL]]]:
     servers = []
 
-    async def start(answer: Answer) -> TestServer:
+    async def start(answer: Answer) -> URL:
         async def handle(request: web.Request) -> web.Response:
             try:
                 return web.Response(text=repr(await answer(request)))
@@ -454,17 +456,19 @@ async def serve() -> AsyncIterator[Callable[[Answer], Awaitable[TestServer]]]:
 
         application = web.Application()
         application.router.add_route("*", "/", handle)
-        server = TestServer(application)
-        await server.start_server()
+        server = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        await server.setup()
         servers.append(server)
-        return server
+        await web.TCPSite(server, "127.0.0.1", 0).start()
+        host, port = server.addresses[0][:2]
+        return URL.build(scheme="http", host=host, port=port)
 
     yield start
     for server in servers:
-        await server.close()
+        await server.cleanup()
 
 
-async def test_uploads_of_aiohttp_with_and_without_a_length(serve: Callable[[Answer], Awaitable[TestServer]]) -> None:
+async def test_uploads_of_aiohttp_with_and_without_a_length(serve: Callable[[Answer], Awaitable[URL]]) -> None:
     async def answer(request: web.Request) -> object:
         sizes: list[int] = []
 
@@ -474,25 +478,24 @@ async def test_uploads_of_aiohttp_with_and_without_a_length(serve: Callable[[Ans
         fields = await parse_multipart(request, limit=10**6, field_limit=1_000, file_field="file", sink=sink)
         return fields, sizes, request.content_length is None
 
-    server = await serve(answer)
+    url = await serve(answer)
     async with aiohttp.ClientSession() as session:
         for chunked in (True, False):
             data = aiohttp.FormData({"read[0]": "*", "read[1]": "a"})
-            data.add_field("file", b"x" * 700_000, filename="größe.bin")
-            async with session.post(server.make_url("/"), data=data, chunked=chunked or None) as response:
+            data.add_field("file", io.BytesIO(b"x" * 700_000), filename="größe.bin")
+            async with session.post(url, data=data, chunked=chunked or None) as response:
                 assert await response.text() == repr(({"read": ["*", "a"]}, [700_000], chunked))
         for count in (999_000, 1_100_000):
             data = aiohttp.FormData()
-            data.add_field("file", b"x" * count, filename="a")
-            async with session.post(server.make_url("/"), data=data, chunked=True) as response:
+            data.add_field("file", io.BytesIO(b"x" * count), filename="a")
+            async with session.post(url, data=data, chunked=True) as response:
                 assert response.status == (200 if count < 10**6 else 400)
 
 
-async def test_bodies_that_lie_about_their_encoding(serve: Callable[[Answer], Awaitable[TestServer]]) -> None:
-    server = await serve(lambda request: parse_body(request, 1_000))
-    url = server.make_url("/")
+async def test_bodies_that_lie_about_their_encoding(serve: Callable[[Answer], Awaitable[URL]]) -> None:
+    url = await serve(lambda request: parse_body(request, 1_000))
     headers = {"Content-Type": JSON_TYPE, "Content-Encoding": "gzip"}
-    async with aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         async with session.post(url, data=gzip.compress(b'{"a":1}'), headers=headers) as response:
             assert await response.text() == "{'a': 1}"
         async with session.post(url, data=b"no gzip", headers=headers) as response:
@@ -504,7 +507,7 @@ async def test_bodies_that_lie_about_their_encoding(serve: Callable[[Answer], Aw
 
 
 @pytest.mark.parametrize("content_type", [JSON_TYPE, FORM])
-async def test_a_client_that_goes_away(serve: Callable[[Answer], Awaitable[TestServer]], content_type: str) -> None:
+async def test_a_client_that_goes_away(serve: Callable[[Answer], Awaitable[URL]], content_type: str) -> None:
     outcome: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     started = asyncio.Event()
 
@@ -516,8 +519,8 @@ async def test_a_client_that_goes_away(serve: Callable[[Answer], Awaitable[TestS
             outcome.set_result(error)
             return None
 
-    server = await serve(answer)
-    _, writer = await asyncio.open_connection(server.host, server.port)
+    url = await serve(answer)
+    _, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(
         f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: 99\r\n\r\n--XX".encode()
     )
@@ -529,21 +532,25 @@ async def test_a_client_that_goes_away(serve: Callable[[Answer], Awaitable[TestS
         assert isinstance(await outcome, ConnectionResetError)
 
 
-async def test_a_chunk_that_breaks_the_transfer_encoding(serve: Callable[[Answer], Awaitable[TestServer]]) -> None:
+async def test_a_broken_transfer_encoding_is_given_up(
+    serve: Callable[[Answer], Awaitable[URL]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_module, "IDLE_TIMEOUT", 0.1)
     started = asyncio.Event()
 
     async def answer(request: web.Request) -> object:
         started.set()
         return await parse_body(request, 1_000)
 
-    server = await serve(answer)
-    reader, writer = await asyncio.open_connection(server.host, server.port)
-    writer.write(
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
-    )
-    async with asyncio.timeout(5):
-        await started.wait()
-        writer.write(b"ZZ\r\n")
-        assert b" 400 " in await reader.readline()
+    url = await serve(answer)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    headers = "Host: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked"
+    writer.write(f"POST / HTTP/1.1\r\n{headers}\r\n\r\n1\r\n{{\r\n".encode())
+    try:
+        async with asyncio.timeout(5):
+            await started.wait()
+            writer.write(b"ZZ\r\n")
+            assert b" 400 " in await reader.readline()
+    finally:
         writer.close()
         await writer.wait_closed()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from litewrite.api.context import Context
 from litewrite.api.v0_11 import models
 from litewrite.api.v0_11.params import ID, NAME
 from litewrite.api.v0_11.scopes import PUBLIC
-from litewrite.entities import Session
+from litewrite.api.v0_11.setup import SETUP_TOKEN
+from litewrite.entities import CONSOLE, AuditEntry, Client, Session
 from litewrite.http.endpoint import FORMALLY_REQUIRED, RateLimit, Routes
 from litewrite.http.params import Email, JsonObject, Password, Text
 from litewrite.services.accounts import is_current
@@ -19,17 +21,36 @@ SESSION, JWT, KEY = "session", "jwt", "key"
 USER = (SESSION, JWT)
 ACCOUNT = "account"
 HOUR = 3600
-UNKNOWN_COUNTRY = "Unknown"
 
 
-def session_model(ctx: Context, session: Session) -> models.Session:
-    return models.Session.of(session, current=is_current(ctx.actor, session), country_name=UNKNOWN_COUNTRY)
+async def session_model(ctx: Context, session: Session, *, current: bool | None = None) -> models.Session:
+    """A session in the language of the request; unless told, whether it is the current one follows from the caller."""
+    if current is None:
+        current = is_current(ctx.actor, session)
+    names = await ctx.services.locale.names(ctx.locale)
+    return models.Session.of(
+        session,
+        current=current,
+        country_name=names.country(session.country_code),
+        provider_token=ctx.services.oauth.token_of(session),
+    )
 
 
-def started(ctx: Context, session: Session, value: str) -> models.Session:
+async def session_list(ctx: Context, sessions: Iterable[Session]) -> models.SessionList:
+    return models.SessionList.of([await session_model(ctx, session) for session in sessions])
+
+
+async def log_list(ctx: Context, entries: Iterable[tuple[AuditEntry, Client]]) -> models.LogList:
+    names = await ctx.services.locale.names(ctx.locale)
+    return models.LogList.of(
+        [models.Log.of(entry, client, names.country(entry.country_code)) for entry, client in entries]
+    )
+
+
+async def started(ctx: Context, session: Session, value: str) -> models.Session:
     """Hand a new session to the client."""
     ctx.log_in(value, session.expires_at)
-    return models.Session.of(session, current=True, country_name=UNKNOWN_COUNTRY)
+    return await session_model(ctx, session, current=True)
 
 
 @routes.post(
@@ -49,6 +70,10 @@ async def create(
     name: Annotated[str, Text(max=128, min=0), "Display name of the new user."] = "",
 ) -> models.User:
     """Register a user with an e-mail address and a password. It logs nobody in."""
+    if ctx.project.project.id == CONSOLE:
+        token = ctx.request.headers.get(SETUP_TOKEN, "")
+        admins = ctx.services.admins
+        return models.User.of(await admins.sign_up(ctx.actor, token, email=email, password=password, name=name))
     return models.User.of(await ctx.services.accounts.create(ctx.actor, email=email, password=password, name=name))
 
 
@@ -68,7 +93,7 @@ async def create_session(
     password: Annotated[str, Password(), "Password of the user."],
 ) -> models.Session:
     """Log in with e-mail address and password."""
-    return started(ctx, *await ctx.services.accounts.create_session(ctx.actor, email=email, password=password))
+    return await started(ctx, *await ctx.services.accounts.create_session(ctx.actor, email=email, password=password))
 
 
 @routes.post(
@@ -83,7 +108,7 @@ async def create_session(
 )
 async def create_anonymous_session(ctx: Context) -> models.Session:
     """Create a user without credentials and log it in."""
-    return started(ctx, *await ctx.services.accounts.create_anonymous_session(ctx.actor))
+    return await started(ctx, *await ctx.services.accounts.create_anonymous_session(ctx.actor))
 
 
 @routes.post(
@@ -121,17 +146,13 @@ async def get_prefs(ctx: Context) -> models.Preferences:
 async def get_sessions(ctx: Context) -> models.SessionList:
     """Sessions of the current user, oldest first."""
     sessions = await ctx.services.accounts.sessions(ctx.actor)
-    return models.SessionList.of([session_model(ctx, session) for session in sessions])
+    return await session_list(ctx, sessions)
 
 
 @routes.get("/v1/account/logs", name="account.getLogs", summary="Get Account Logs", scope=ACCOUNT, auth=USER)
 async def get_logs(ctx: Context) -> models.LogList:
     """The ten newest security events of the current user."""
-    accounts = ctx.services.accounts
-    entries = await accounts.logs(ctx.actor)
-    return models.LogList.of(
-        [models.Log.of(entry, accounts.detect(entry.user_agent), UNKNOWN_COUNTRY) for entry in entries]
-    )
+    return await log_list(ctx, await ctx.services.accounts.logs(ctx.actor))
 
 
 @routes.get(
@@ -145,7 +166,7 @@ async def get_session(
     ctx: Context, session_id: Annotated[str, ID, "Id of a session, or the word current."]
 ) -> models.Session:
     """One session of the current user."""
-    return session_model(ctx, await ctx.services.accounts.session(ctx.actor, session_id))
+    return await session_model(ctx, await ctx.services.accounts.session(ctx.actor, session_id))
 
 
 @routes.patch(

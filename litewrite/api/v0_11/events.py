@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from litewrite.api.v0_11 import models
+from litewrite.entities import CONSOLE
 from litewrite.events import Event, RenderedEvent
 from litewrite.http.model import Model
 
@@ -73,6 +74,8 @@ class _Kind:
     prefix: str
     payload: Callable[[Event], bytes]
     audience: Callable[[Event], Audience]
+    public_payload: Callable[[Event], bytes] | None = None
+    """What realtime listeners get, when webhooks and functions get more."""
 
 
 def _model(make: Callable[[Any], Model]) -> Callable[[Event], bytes]:
@@ -85,7 +88,9 @@ def _account(user_id: str) -> Audience:
 
 def _session_payload(event: Event) -> bytes:
     current = bool(event.extra.get("current"))
-    return models.Session.of(event.subject, current=current, country_name="Unknown").render()
+    token = str(event.extra.get("provider_token", ""))
+    session = models.Session.of(event.subject, current=current, country_name="Unknown", provider_token=token)
+    return session.render()
 
 
 def _sessions_payload(event: Event) -> bytes:
@@ -100,6 +105,33 @@ def _sessions_payload(event: Event) -> bytes:
             for session in event.subject
         ]
     ).render()
+
+
+def _user_payload(event: Event) -> bytes:
+    model = models.Preferences if event.action == "update.prefs" else models.User
+    return model.of(event.subject).render()
+
+
+def _token_payload(event: Event) -> bytes:
+    return models.Token.of(event.subject, event.extra["secret"]).render()
+
+
+def _public_token_payload(event: Event) -> bytes:
+    return models.Token.of(event.subject, event.extra["secret"] if event.action == "update" else "").render()
+
+
+def _token_audience(event: Event) -> Audience:
+    return _account(event.subject.user_id)
+
+
+def _team_audience(event: Event) -> Audience:
+    team = event.subject
+    return ("teams", f"teams.{team.id}"), (f"team:{team.id}",)
+
+
+def _membership_audience(event: Event) -> Audience:
+    membership = event.subject.membership
+    return ("memberships", f"memberships.{membership.id}"), (f"team:{membership.team_id}",)
 
 
 def _collection_audience(event: Event) -> Audience:
@@ -131,6 +163,11 @@ _KINDS: dict[str, _Kind] = {
     "account": _Kind("account", _model(models.User.of), lambda event: _account(event.subject.id)),
     "session": _Kind("account.sessions", _session_payload, lambda event: _account(event.subject.user_id)),
     "sessions": _Kind("account.sessions", _sessions_payload, lambda event: _account(event.actor.user_id)),
+    "recovery": _Kind("account.recovery", _token_payload, _token_audience, _public_token_payload),
+    "verification": _Kind("account.verification", _token_payload, _token_audience, _public_token_payload),
+    "user": _Kind("users", _user_payload, lambda event: NOBODY),
+    "team": _Kind("teams", _model(models.Team.of), _team_audience),
+    "membership": _Kind("teams.memberships", _model(models.Membership.of), _membership_audience),
     "collection": _Kind("database.collections", _model(models.Collection.of), _collection_audience),
     "document": _Kind("database.documents", _document_payload, _document_audience),
     "file": _Kind("storage.files", _model(models.File.of), _file_audience),
@@ -146,7 +183,12 @@ class Renderer:
     """Puts neutral events into the words of Appwrite 0.11."""
 
     def name(self, event: Event) -> str:
-        """The name under which webhooks and functions can subscribe to the event; empty when they cannot."""
+        """The name under which webhooks and functions can subscribe to the event; empty when they cannot.
+
+        Nothing on the project of the administrators can be subscribed to.
+        """
+        if event.project_id == CONSOLE:
+            return ""
         name = self._name(event)
         return name if name in SUBSCRIBABLE else ""
 
@@ -154,6 +196,10 @@ class Renderer:
     def _name(event: Event) -> str:
         renamed = _RENAMED.get((event.resource, event.action))
         return renamed or f"{_KINDS[event.resource].prefix}.{event.action}"
+
+    def audience(self, event: Event) -> Audience:
+        """Who hears of the event; costs next to nothing compared to rendering it."""
+        return _KINDS[event.resource].audience(event)
 
     def render(self, event: Event) -> RenderedEvent:
         kind = _KINDS[event.resource]
@@ -165,4 +211,5 @@ class Renderer:
             user_id=event.actor.user_id,
             channels=channels,
             roles=roles,
+            public_payload=kind.public_payload(event).decode() if kind.public_payload else "",
         )

@@ -15,6 +15,7 @@ routes = Routes()
 SCOPE = "health.read"
 KEY = ("key",)
 OK = {"status": "OK"}
+NONE_WAIT = {"size": 0}
 
 
 @routes.get("/v1/health", name="health.get", summary="Get HTTP", scope=SCOPE, auth=KEY)
@@ -49,10 +50,6 @@ async def get_time(ctx: Context) -> models.Time:
     return models.Time({"remote": now, "local": now, "diff": 0})
 
 
-async def _queue(ctx: Context, name: str) -> models.QueueSize:
-    return models.QueueSize({"size": await ctx.services.health.queue_length(name)})
-
-
 @routes.get(
     "/v1/health/queue/webhooks",
     name="health.getQueueWebhooks",
@@ -62,25 +59,25 @@ async def _queue(ctx: Context, name: str) -> models.QueueSize:
 )
 async def get_queue_webhooks(ctx: Context) -> models.QueueSize:
     """Webhook deliveries that wait."""
-    return await _queue(ctx, "webhooks")
+    return models.QueueSize({"size": await ctx.services.health.waiting_webhooks()})
 
 
 @routes.get("/v1/health/queue/tasks", name="health.getQueueTasks", summary="Get Tasks Queue", scope=SCOPE, auth=KEY)
 async def get_queue_tasks(ctx: Context) -> models.QueueSize:
     """Scheduled HTTP tasks that wait; there is no such queue, so none."""
-    return await _queue(ctx, "tasks")
+    return models.QueueSize(NONE_WAIT)
 
 
 @routes.get("/v1/health/queue/logs", name="health.getQueueLogs", summary="Get Logs Queue", scope=SCOPE, auth=KEY)
 async def get_queue_logs(ctx: Context) -> models.QueueSize:
     """Audit entries that wait; they are written with what they record, so none."""
-    return await _queue(ctx, "logs")
+    return models.QueueSize(NONE_WAIT)
 
 
 @routes.get("/v1/health/queue/usage", name="health.getQueueUsage", summary="Get Usage Queue", scope=SCOPE, auth=KEY)
 async def get_queue_usage(ctx: Context) -> models.QueueSize:
     """Usage counts that wait; there is no such queue, so none."""
-    return await _queue(ctx, "usage")
+    return models.QueueSize(NONE_WAIT)
 
 
 @routes.get(
@@ -92,7 +89,7 @@ async def get_queue_usage(ctx: Context) -> models.QueueSize:
 )
 async def get_queue_certificates(ctx: Context) -> models.QueueSize:
     """Certificates that wait; there is no such queue, so none."""
-    return await _queue(ctx, "certificates")
+    return models.QueueSize(NONE_WAIT)
 
 
 @routes.get(
@@ -104,7 +101,7 @@ async def get_queue_certificates(ctx: Context) -> models.QueueSize:
 )
 async def get_queue_functions(ctx: Context) -> models.QueueSize:
     """Executions that wait for their turn."""
-    return await _queue(ctx, "functions")
+    return models.QueueSize({"size": await ctx.services.health.waiting_functions()})
 
 
 @routes.get(

@@ -55,7 +55,7 @@ class User(Model):
         Field("name", "string", "Display name.", "Ada Example"),
         Field("registration", "integer", "Creation, in Unix seconds.", _TIME),
         Field("status", "integer", "0 registered, 1 active, 2 blocked.", 0),
-        Field("passwordUpdate", "integer", "Last change of the password, in Unix seconds; 0 when it was invented.", _TIME),
+        Field("passwordUpdate", "integer", "Last change of the password, in Unix seconds; 0 for none.", _TIME),
         Field("email", "string", "Address, in lower case.", "ada@example.com"),
         Field("emailVerification", "boolean", "Whether the address is verified.", False),
         Field("prefs", Preferences, "Preferences of the user."),
@@ -131,7 +131,7 @@ class Session(Model):
     )
 
     @classmethod
-    def of(cls, session: entities.Session, *, current: bool, country_name: str) -> Session:
+    def of(cls, session: entities.Session, *, current: bool, country_name: str, provider_token: str = "") -> Session:
         return cls(
             {
                 "$id": session.id,
@@ -139,7 +139,7 @@ class Session(Model):
                 "expire": seconds(session.expires_at),
                 "provider": session.provider,
                 "providerUid": session.provider_uid,
-                "providerToken": session.provider_token,
+                "providerToken": provider_token,
                 "ip": session.ip,
                 **_client(session.client),
                 "countryCode": session.country_code,
@@ -288,16 +288,29 @@ class Document(Model):
     @classmethod
     def of(cls, document: entities.Document, data: str | bytes | None = None) -> Document:
         """The stored text of the attributes is put into the body as it is; `data` replaces it."""
-        if data is None:
-            data = document.data
-        if isinstance(data, str):
-            data = data.encode()
-        head = b'{"$id":"%b","$collection":"%b","$permissions":%b' % (
-            document.id.encode(),
-            document.collection_id.encode(),
-            orjson.dumps(permissions(document.permissions)),
-        )
-        return cls(head + b"}" if data == b"{}" else head + b"," + data[1:])
+        if isinstance(data, bytes):
+            data = data.decode()
+        return cls(_document_text(document, _permissions_text(document.permissions), data).encode())
+
+
+def _permissions_text(granted: entities.Permissions) -> str:
+    return orjson.dumps(permissions(granted)).decode()
+
+
+def _document_text(document: entities.Document, granted: str, data: str | None = None) -> str:
+    data = document.data if data is None else data
+    rest = "}" if data == "{}" else f",{data[1:]}"
+    if document.children:
+        members = ",".join(f'"{key}":{_children_text(children)}' for key, children in document.children)
+        rest = f"{rest[:-1]},{members}}}"
+    return f'{{"$id":"{document.id}","$collection":"{document.collection_id}","$permissions":{granted}{rest}'
+
+
+def _children_text(children: entities.Document | tuple[entities.Document, ...]) -> str:
+    """What an attribute holds. Its key never has to be escaped."""
+    if isinstance(children, tuple):
+        return f"[{','.join(map(_children_text, children))}]"
+    return _document_text(children, _permissions_text(children.permissions))
 
 
 class DocumentList(Model):
@@ -310,8 +323,15 @@ class DocumentList(Model):
 
     @classmethod
     def of(cls, page: entities.Page[entities.Document]) -> DocumentList:
-        documents = b",".join(Document.of(item).render() for item in page.items)
-        return cls(b'{"sum":%d,"documents":[%b]}' % (page.total, documents))
+        # Documents of a page share few pairs of role lists, and the engine hands out equal ones as one object.
+        known: dict[int, str] = {}
+        texts = []
+        for document in page.items:
+            granted = known.get(id(document.permissions))
+            if granted is None:
+                granted = known[id(document.permissions)] = _permissions_text(document.permissions)
+            texts.append(_document_text(document, granted))
+        return cls(f'{{"sum":{page.total},"documents":[{",".join(texts)}]}}'.encode())
 
 
 class File(Model):
@@ -542,3 +562,104 @@ class AntiVirus(Model):
         Field("version", "string", "Version of the scanner.", ""),
     )
 
+
+class UserList(Model):
+    """A page of users."""
+
+    FIELDS = (
+        Field("sum", "integer", "Number of all matches.", 1),
+        Field("users", User, "One page.", is_list=True),
+    )
+
+    @classmethod
+    def of(cls, page: entities.Page[entities.User]) -> UserList:
+        return cls({"sum": page.total, "users": [User.of(item).fragment() for item in page.items]})
+
+
+class Team(Model):
+    """A team."""
+
+    FIELDS = (
+        Field("$id", "string", "Id of the team.", _ID),
+        Field("name", "string", "Name.", "Gardeners"),
+        Field("dateCreated", "integer", "Creation, in Unix seconds.", _TIME),
+        Field("sum", "integer", "Number of members; who has only been invited does not count.", 1),
+    )
+
+    @classmethod
+    def of(cls, team: entities.Team) -> Team:
+        return cls({"$id": team.id, "name": team.name, "dateCreated": seconds(team.created_at), "sum": team.total})
+
+
+class TeamList(Model):
+    """A page of teams."""
+
+    FIELDS = (
+        Field("sum", "integer", "Number of all matches that the caller may read.", 1),
+        Field("teams", Team, "One page.", is_list=True),
+    )
+
+    @classmethod
+    def of(cls, page: entities.Page[entities.Team]) -> TeamList:
+        return cls({"sum": page.total, "teams": [Team.of(item).fragment() for item in page.items]})
+
+
+class Token(Model):
+    """A secret that was mailed to a user."""
+
+    FIELDS = (
+        Field("$id", "string", "Id of the token.", _ID),
+        Field("userId", "string", "Id of the user.", _ID),
+        Field("secret", "string", "The secret; empty for clients.", ""),
+        Field("expire", "integer", "End of validity, in Unix seconds.", _TIME),
+    )
+
+    @classmethod
+    def of(cls, token: entities.Token, secret: str = "") -> Token:
+        return cls({"$id": token.id, "userId": token.user_id, "secret": secret, "expire": seconds(token.expires_at)})
+
+
+class Membership(Model):
+    """A member of a team, or somebody who has been invited."""
+
+    FIELDS = (
+        Field("$id", "string", "Id of the membership.", _ID),
+        Field("userId", "string", "Id of the user.", _ID),
+        Field("teamId", "string", "Id of the team.", _ID),
+        Field("name", "string", "Name of the user.", "Ada Example"),
+        Field("email", "string", "Address of the user.", "ada@example.com"),
+        Field("invited", "integer", "Invitation, in Unix seconds.", _TIME),
+        Field("joined", "integer", "Acceptance, in Unix seconds; 0 until then.", _TIME),
+        Field("confirm", "boolean", "Whether the user has joined.", True),
+        Field("roles", "string", "Roles in the team, in the order given.", ["owner"], is_list=True),
+    )
+
+    @classmethod
+    def of(cls, member: entities.Member) -> Membership:
+        membership = member.membership
+        return cls(
+            {
+                "$id": membership.id,
+                "userId": membership.user_id,
+                "teamId": membership.team_id,
+                "name": member.name,
+                "email": member.email,
+                "invited": seconds(membership.invited_at),
+                "joined": seconds(membership.joined_at),
+                "confirm": membership.confirmed,
+                "roles": membership.roles,
+            }
+        )
+
+
+class MembershipList(Model):
+    """A page of the memberships of a team."""
+
+    FIELDS = (
+        Field("sum", "integer", "Number of all matches.", 1),
+        Field("memberships", Membership, "One page.", is_list=True),
+    )
+
+    @classmethod
+    def of(cls, page: entities.Page[entities.Member]) -> MembershipList:
+        return cls({"sum": page.total, "memberships": [Membership.of(item).fragment() for item in page.items]})
