@@ -292,7 +292,13 @@ def sort_value(declared: Declared, order: Order) -> Condition:
         return "NULL", ()
     if len(sources) == 1:
         source, params = sources[0]
-        return f"(SELECT {pick}({form}) FROM {source} WHERE {_SCALAR})", tuple(params)
+        chosen = f"(SELECT {pick}({form}) FROM {source} WHERE {_SCALAR})"
+        if len(order.path) > 1 or order.path in declared.nested:
+            return chosen, tuple(params)
+        # Making a table of every value costs more than all else of a list, and most values are no lists.
+        at = params[0]
+        single = f"(SELECT {form} FROM (SELECT json_type(d.data, ?) AS type, d.data ->> ? AS value) f WHERE {_SCALAR})"
+        return f"CASE json_type(d.data, ?) WHEN 'array' THEN {chosen} ELSE {single} END", (at, *params, at, at)
     parts = " UNION ALL ".join(f"SELECT {form} AS v FROM {source} WHERE {_SCALAR}" for source, _ in sources)
     return f"(SELECT {pick}(v) FROM ({parts}))", tuple(value for _, params in sources for value in params)
 
