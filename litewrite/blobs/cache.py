@@ -112,8 +112,9 @@ class FileCache:
             return file
 
     def add(self, key: CacheKey, temporary: Path, suffix: str) -> CachedFile:
-        """Put a finished temporary file under a key, in place of what was there. Raises OSError."""
+        """Put a finished temporary file under a key, in place of what was there, mode 0600. Raises OSError."""
         stem = key.stem
+        temporary.chmod(0o600)
         size = temporary.stat().st_size
         file = CachedFile(self._folder / f"{stem}.{size}.{suffix}", size, time.time())
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,12 @@ def test_files_are_found(cache: FileCache, tmp_path: Path) -> None:
     assert (found.path.read_bytes(), found.suffix, found.size) == (b"a" * 100, "webp", 100)
     assert cache.find(CacheKey("other", "a"), DAY) is None
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [added.path.name]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_files_are_for_their_owner_alone(cache: FileCache, tmp_path: Path) -> None:
+    assert stat.S_IMODE(add(cache, "a").path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "cache").stat().st_mode) == 0o700
 
 
 def test_a_later_file_takes_the_place(cache: FileCache, tmp_path: Path) -> None:
