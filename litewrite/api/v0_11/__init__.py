@@ -19,6 +19,7 @@ SERVICES = (
     "account_tokens",
     "avatars",
     "database",
+    "extras",
     "functions",
     "health",
     "keys",
@@ -50,7 +51,7 @@ def make_dialect(version: str = DIALECT_VERSION, *, mock_oauth2: bool = False) -
     aliases = (
         ("POST", "/v1/account/anonymous", by_name["account.create"]),
         ("GET", "/v1/teams/{teamId}/memberships/{membershipId}", by_name["teams.getMemberships"]),
-        *(("GET", f"/v1{page.path}", page) for page in every if page.tag == "pages"),
+        *(("GET", f"/v1{page.path}", page) for page in every if page.tag in ("extras", "pages")),
     )
     return Dialect(
         name=NAME,
