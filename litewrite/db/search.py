@@ -139,15 +139,6 @@ def parse(text: str) -> Search | None:
     return Search(tuple(required), tuple(optional), tuple(excluded))
 
 
-def compile_match(text: str) -> str | None:
-    """The FTS5 expression of a search text, on the column `value`; None when it is no search.
-
-    No text makes it an error. One that can find nothing gives `MATCH_NOTHING`.
-    """
-    search = parse(text)
-    return None if search is None else search.expression
-
-
 def condition(scope: str, search: Search, id_sql: str, *, packed: bool) -> tuple[str, list[Value]]:
     """SQL that holds for the rows of a place which a search finds, and its values."""
     if search.finds_nothing:

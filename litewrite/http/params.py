@@ -481,18 +481,3 @@ class JsonObjectOrText(Validator):
 
     def schema(self) -> dict[str, Any]:
         return {"type": "object"}
-
-
-@dataclass(frozen=True, slots=True)
-class AnyValue(Validator):
-    """Any JSON value, unchanged."""
-
-    @property
-    def description(self) -> str:
-        return "any value"
-
-    def check(self, value: Any) -> Any:
-        return value
-
-    def schema(self) -> dict[str, Any]:
-        return {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from litewrite.db import search
 from litewrite.db.ids import pack
-from litewrite.db.search import MATCH_NOTHING, SearchIndex, clause, compile_match, indexed_values, parse, scope_of
+from litewrite.db.search import MATCH_NOTHING, SearchIndex, clause, indexed_values, parse, scope_of
 from litewrite.db.sqlite import SqliteDatabase
 
 VALUES = (
@@ -141,13 +141,15 @@ SPECIAL = st.sampled_from(
 @given(st.lists(st.one_of(SPECIAL, st.text(max_size=6)), max_size=40).map("".join))
 def test_no_text_is_an_error(index: sqlite3.Connection, text: str) -> None:
     found(index, text)
-    expression = compile_match(text)
-    if expression is not None:
-        index.execute("SELECT rowid FROM search WHERE search MATCH ?", (expression,)).fetchall()
+    search = parse(text)
+    if search is not None:
+        index.execute("SELECT rowid FROM search WHERE search MATCH ?", (search.expression,)).fetchall()
 
 
 def test_what_finds_nothing_is_no_error(index: sqlite3.Connection) -> None:
-    assert compile_match("-x") == MATCH_NOTHING
+    search = parse("-x")
+    assert search is not None
+    assert search.expression == MATCH_NOTHING
     assert index.execute("SELECT rowid FROM search WHERE search MATCH ?", (MATCH_NOTHING,)).fetchall() == []
 
 
