@@ -78,11 +78,20 @@ class Cleanup:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            failed = await self._pass()
-            if failed:
+            if not await self._try_pass():
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), RETRY_SECONDS)
                 self._wake.set()
+
+    async def _try_pass(self) -> bool:
+        """Whether everything that waited is gone. Whatever keeps it from that, the work goes on later."""
+        try:
+            return not await self._pass()
+        except LitewriteError as error:
+            log.warning("what is deleted is removed later: %s", error)
+        except Exception:
+            log.exception("what is deleted is removed later")
+        return False
 
     async def finish_project(self, project_id: str) -> None:
         """Carry out the removal of a project that waits, however long it takes; for when nothing else does.
@@ -134,6 +143,8 @@ class Cleanup:
                 pass
         except LitewriteError as error:
             log.warning("expired rows could not be removed yet: %s", error)
+        except Exception:
+            log.exception("expired rows could not be removed yet")
 
 
 def _take_slice(remove: Slice, removal: Removal, tx: Transaction) -> int:

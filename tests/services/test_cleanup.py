@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import pytest
 
 from litewrite import Config, Litewrite
 from litewrite.db import removals
 from litewrite.db.ids import first_id_of, pack
 from litewrite.db.query import Query, scalar
+from litewrite.errors import Overloaded
+from litewrite.services import cleanup
 from litewrite.services.cleanup import RETENTION, Cleanup
 from tests.conftest import World
 
@@ -146,3 +149,26 @@ async def test_old_audit_entries_expire(world: World) -> None:
     assert len((await user.get("/account/logs"))["logs"]) == 2
     await Cleanup(world.backend.db, world.backend.blobs, {}).expire()
     assert (await user.get("/account/logs"))["logs"] == []
+
+
+@pytest.mark.parametrize("error", [Overloaded(), RuntimeError("a fault of our own")])
+async def test_an_error_only_delays_the_removal(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    monkeypatch.setattr(cleanup, "RETRY_SECONDS", 0.01)
+    db = world.backend.db
+    read, refused = db.read, []
+
+    async def refuse_once(query: Query[Any], **options: Any) -> Any:
+        if not refused and "FROM removals" in query.sql:
+            refused.append(query)
+            raise error
+        return await read(query, **options)
+
+    monkeypatch.setattr(db, "read", refuse_once)
+    key = await world.key()
+    collection = (await key.post("/database/collections", {"name": "x", "rules": RULES})).body
+    assert (await key.delete(f"/database/collections/{collection['$id']}")).status == 204
+    await until_clean(world)
+    assert refused
+    assert "removed later" in caplog.text
